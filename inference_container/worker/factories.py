@@ -9,6 +9,7 @@ from axon.settings import EngineSettings
 from axon.tracing import NoTracing, Tracing
 from worker.engines.echo.engine import ECHO, EchoPace
 from worker.engines.factory import create_engine
+from worker.engines.model_formats import GivenFormats
 from worker.engines.openai.upstream import Upstream
 from worker.engines.protocol import Engine
 from worker.engines.vllm.metrics import EngineMetrics
@@ -31,6 +32,7 @@ def engine_of(settings: EngineSettings) -> Engine:
         echo_model=settings.model_name or ECHO,
         model=VllmModel.of(settings),
         upstream=Upstream.of(settings),
+        formats=GivenFormats(call=settings.call_format, reasoning=settings.reasoning_format),
     )
 
 

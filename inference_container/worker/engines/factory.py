@@ -1,6 +1,7 @@
 """Creation of the engine that the settings name."""
 
 from worker.engines.echo.engine import ECHO, EchoEngine, EchoPace
+from worker.engines.model_formats import FOUND, GivenFormats
 from worker.engines.openai.engine import OpenAiEngine
 from worker.engines.openai.upstream import Upstream
 from worker.engines.openvino.engine import OpenVinoEngine
@@ -17,6 +18,7 @@ def create_engine(
     echo_model: str = ECHO,
     model: VllmModel | None = None,
     upstream: Upstream | None = None,
+    formats: GivenFormats = FOUND,
 ) -> Engine:
     """Return the engine of this name, not yet started.
 
@@ -34,6 +36,8 @@ def create_engine(
         Model of the vLLM engine.
     upstream : Upstream | None
         Server of the OpenAI engine.
+    formats : GivenFormats
+        The operator's settings of how models write calls and reasoning.
 
     Raises
     ------
@@ -42,15 +46,15 @@ def create_engine(
     """
     match name:
         case "echo":
-            return EchoEngine(slots=slots, pace=echo, model=echo_model)
+            return EchoEngine(slots=slots, pace=echo, model=echo_model, formats=formats)
         case "smollm2":
-            return OpenVinoEngine(slots=slots)
+            return OpenVinoEngine(slots=slots, formats=formats)
         case "vllm" if model is not None:
-            return VllmEngine(slots=slots, model=model)
+            return VllmEngine(slots=slots, model=model, formats=formats)
         case "vllm":
             raise EngineError("engine vllm needs AXON_MODEL_NAME and AXON_MODEL_URI")
         case "openai" if upstream is not None:
-            return OpenAiEngine(slots=slots, upstream=upstream)
+            return OpenAiEngine(slots=slots, upstream=upstream, formats=formats)
         case "openai":
             raise EngineError("engine openai needs AXON_UPSTREAM_URL")
         case _:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from axon.protocol.objects import Usage
+from axon.serialization import dumps
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length"]
@@ -77,10 +78,9 @@ class ModelInfo:
     max_output_tokens : int
         Tokens of an answer.
     call_format : str | None
-        How the model writes calls of tools, by a name of `worker.parsers.families`; None if that is
-        not known, and its calls look like any text.
+        How the model writes calls (`worker.parsers.families`); None if it is to be shown no tools.
     reasoning_format : str | None
-        How it marks its reasoning, by a name of the same module; None if it does not reason.
+        How it marks its reasoning; None if it does not reason.
     reasoning_opened : bool
         True if prompts end with the marker that begins the reasoning: answers begin behind it.
     """
@@ -107,10 +107,8 @@ class ToolSpec:
 
     Parameters
     ----------
-    name : str
-        The name by which the model calls it.
-    description : str | None
-        What it does, for the model.
+    name, description : str, str | None
+        Its name, and what it does.
     parameters : Mapping[str, Any]
         JSON schema of its arguments; empty if it takes none.
     strict : bool
@@ -121,6 +119,11 @@ class ToolSpec:
     description: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     strict: bool = False
+
+    @property
+    def text(self) -> str:
+        """All that the model is shown of it: for estimates and engines that have no template."""
+        return f"{self.name} {self.description or ''} {dumps(self.parameters).decode()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,7 @@ class ToolCall:
     name : str
         Name of the function.
     arguments : str
-        As the model wrote them: a JSON object, unless it erred.
+        As the model wrote them: JSON, unless it erred.
     """
 
     id: str
@@ -167,10 +170,10 @@ class ChatMessage:
     name: str | None = None
 
     @property
-    def characters(self) -> int:
-        """Length of its texts, to which a template adds markup."""
-        calls = sum(len(call.name) + len(call.arguments) for call in self.calls)
-        return len(self.content) + calls
+    def text(self) -> str:
+        """Its text, with the calls: for estimates and engines that have no template."""
+        calls = (f"{call.name}({call.arguments})" for call in self.calls)
+        return "\n".join(filter(None, (self.content, *calls)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
 """Rendering of prompts without blocking the event loop."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from worker.engines.protocol import ChatMessage, Prompt
+from worker.engines.protocol import ChatMessage, Prompt, ToolSpec
 
 T = TypeVar("T")
 
@@ -12,14 +12,10 @@ _MAX_INLINE_CHARACTERS = 8_192
 """Characters that a tokenizer renders in a few milliseconds: less than a thread is worth."""
 
 
-def plain_messages(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
-    """Return the messages in the form of chat templates, calls and outputs as text."""
-    return [{"role": message.role, "content": _text(message)} for message in messages]
-
-
-def _text(message: ChatMessage) -> str:
-    calls = (f"{call.name}({call.arguments})" for call in message.calls)
-    return "\n".join(filter(None, (message.content, *calls)))
+def texts_of(messages: Iterable[ChatMessage], tools: Iterable[ToolSpec]) -> Iterator[str]:
+    """Yield the text of each message and tool."""
+    yield from (message.text for message in messages)
+    yield from (tool.text for tool in tools)
 
 
 def with_outputs_behind_calls(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
@@ -62,9 +58,11 @@ def render_tolerantly(
 
 
 async def rendered(
-    render: Callable[[Sequence[ChatMessage]], Prompt], messages: Sequence[ChatMessage]
+    render: Callable[[Sequence[ChatMessage], Sequence[ToolSpec]], Prompt],
+    messages: Sequence[ChatMessage],
+    tools: Sequence[ToolSpec],
 ) -> Prompt:
-    """Return `render(messages)`; long conversations are rendered in a thread."""
-    if sum(len(message.content) for message in messages) <= _MAX_INLINE_CHARACTERS:
-        return render(messages)
-    return await asyncio.to_thread(render, messages)
+    """Return `render(messages, tools)`; long prompts are rendered in a thread."""
+    if sum(map(len, texts_of(messages, tools))) <= _MAX_INLINE_CHARACTERS:
+        return render(messages, tools)
+    return await asyncio.to_thread(render, messages, tools)

@@ -16,10 +16,12 @@ from worker.engines.protocol import (
     Prompt,
     RefusedError,
     Sampling,
+    ToolSpec,
 )
 from worker.metrics import WorkerMetrics
 from worker.pipeline.fit import Search, cuts, input_limit, stepped
 from worker.pipeline.messages import Conversation
+from worker.pipeline.tools import check_choice, shown_tools
 
 logger = logging.getLogger(__name__)
 
@@ -41,11 +43,12 @@ async def assemble(
     Raises
     ------
     RequestError
-        The prompt leaves no room for an answer.
+        The prompt leaves no room for an answer, or the model is to call a tool and cannot.
     RefusedError
         The model is not served here, or its template does not take the conversation.
     """
     model = _model(job, engine)
+    check_choice(job.response, model)
     dropped, prompt = await _fitting(job, turns, engine=engine, model=model)
     room = model.context_window - len(prompt.token_ids)
     if room <= 0:
@@ -123,18 +126,19 @@ async def _fitting(
     the prompt consists of those.
     """
     conversation = Conversation.of(job, turns)
+    tools = shown_tools(job.response) if model.call_format is not None else []
     places = cuts(turns, job.input) if job.response["truncation"] == "auto" else [0]
     limit = input_limit(
         context_window=model.context_window,
         max_output_tokens=model.max_output_tokens,
         asked=job.response["max_output_tokens"],
     )
-    sizes = _sizes(conversation)
+    sizes = _sizes(conversation, tools)
     search = Search([sizes[place] for place in places], limit=limit)
     best = 0, Prompt((), "")
     while (probe := search.probe) is not None:
         dropped = places[probe]
-        prompt = await engine.assemble(model.id, conversation.without(dropped))
+        prompt = await engine.assemble(model.id, conversation.without(dropped), tools=tools)
         if search.record(probe, len(prompt.token_ids)) or not search.found:
             best = dropped, prompt
     least, prompt = best
@@ -145,18 +149,18 @@ async def _fitting(
     )
     if place == least:
         return best
-    return place, await engine.assemble(model.id, conversation.without(place))
+    return place, await engine.assemble(model.id, conversation.without(place), tools=tools)
 
 
-def _sizes(conversation: Conversation) -> list[int]:
+def _sizes(conversation: Conversation, tools: Sequence[ToolSpec]) -> list[int]:
     """Return the approximate characters of the prompts without 0, 1, 2, ... of the oldest turns."""
-    always = _characters(conversation.instructions) + _characters(conversation.input)
+    always = _characters([*conversation.instructions, *tools, *conversation.input])
     newest_first = map(_characters, reversed(conversation.turns))
     return list(accumulate(newest_first, initial=always))[::-1]
 
 
-def _characters(messages: Sequence[ChatMessage]) -> int:
-    return sum(message.characters + _TEMPLATE_CHARACTERS for message in messages)
+def _characters(shown: Sequence[ChatMessage | ToolSpec]) -> int:
+    return sum(len(each.text) + _TEMPLATE_CHARACTERS for each in shown)
 
 
 def _overflow(job: Job, prompt: Prompt, *, model: ModelInfo, kept: int) -> RequestError:

@@ -14,7 +14,6 @@ from worker.engines.protocol import (
     TokenChunk,
     ToolSpec,
 )
-from worker.engines.rendering import plain_messages
 
 
 class ScriptedEngine:
@@ -80,7 +79,7 @@ class ScriptedEngine:
     ) -> Prompt:
         self.messages.append(messages)
         self.tools.append(tools)
-        words = " ".join(message["content"] for message in plain_messages(messages))
+        words = " ".join(message.text for message in messages)
         ids = tuple(range(len(words.split())))
         return Prompt(token_ids=ids, text=words, estimated=self._estimated)
 

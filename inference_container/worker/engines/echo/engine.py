@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing_extensions import override
 
 from worker.engines.echo.answer import EchoAnswer
+from worker.engines.model_formats import FOUND, HERMES, GivenFormats, ModelFormats
 from worker.engines.protocol import (
     ChatMessage,
     Engine,
@@ -19,6 +20,7 @@ from worker.engines.protocol import (
     TokenChunk,
     ToolSpec,
 )
+from worker.engines.rendering import texts_of
 from worker.engines.request_checks import (
     find_model,
     refuse_format,
@@ -60,11 +62,21 @@ class EchoEngine(Engine):
     """Serves one model, with one token per word.
 
     ``count to N`` is answered by ``1 2 ... N``, ``spell: TEXT`` by TEXT as it stands, with one
-    token per byte of its UTF-8, and any other text by itself.
+    token per byte of its UTF-8, and any other text by itself. So a test chooses the answer, calls
+    of tools among them.
     """
 
-    def __init__(self, *, slots: int, pace: EchoPace | None = None, model: str = ECHO) -> None:
-        info = ModelInfo(id=model, context_window=_WINDOW, max_output_tokens=_WINDOW)
+    def __init__(
+        self,
+        *,
+        slots: int,
+        pace: EchoPace | None = None,
+        model: str = ECHO,
+        formats: GivenFormats = FOUND,
+    ) -> None:
+        info = ModelFormats.of(formats, call=HERMES).added_to(
+            ModelInfo(id=model, context_window=_WINDOW, max_output_tokens=_WINDOW)
+        )
         self._info = EngineInfo(models=(info,), slots=slots)
         self._slots = Slots(slots)
         self._pace = pace or EchoPace()
@@ -95,9 +107,9 @@ class EchoEngine(Engine):
     async def assemble(
         self, model: str, messages: Sequence[ChatMessage], *, tools: Sequence[ToolSpec] = ()
     ) -> Prompt:
-        """Return the last user text; the ids only count the words of all messages."""
+        """Return the last user text; the ids only count the words of all messages and tools."""
         find_model(self._info.models, model)
-        words = sum(len(message.content.split()) for message in messages)
+        words = sum(len(text.split()) for text in texts_of(messages, tools))
         texts = (message.content for message in reversed(messages) if message.role == "user")
         return Prompt(token_ids=tuple(range(words)), text=next(texts, ""))
 

@@ -20,6 +20,8 @@ from worker.engines.sampling import given_fields
 
 _REASONS: Mapping[str, FinishReason] = {
     "stop": "stop",
+    "tool_calls": "stop",
+    "function_call": "stop",
     "eos_token": "stop",
     "end_turn": "stop",
     "length": "length",

@@ -11,8 +11,9 @@ from axon.serialization import dumps, loads
 from worker.engines.openai import shapes
 from worker.engines.openai.answer import UpstreamAnswer
 from worker.engines.openai.api import UpstreamApi, reason_of, sampling_fields
+from worker.engines.openai.calls import CallJoiner, has_call
 from worker.engines.openai.client import Call
-from worker.engines.openai.messages import chat_messages
+from worker.engines.openai.messages import chat_messages, tool_fields
 from worker.engines.openai.text_ids import ids_of, text_of
 from worker.engines.protocol import (
     ChatMessage,
@@ -22,6 +23,7 @@ from worker.engines.protocol import (
     TokenChunk,
     ToolSpec,
 )
+from worker.engines.rendering import texts_of
 
 _BYTES_PER_TOKEN = 4
 """Rule of thumb for English text."""
@@ -39,11 +41,11 @@ class ChatCompletionsApi(UpstreamApi):
     async def assemble(
         self, model: str, messages: Sequence[ChatMessage], *, tools: Sequence[ToolSpec] = ()
     ) -> Prompt:
-        """Keep the messages as text; the number of ids is an estimate."""
-        size = sum(len(message.content.encode()) for message in messages)
-        tokens = size // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE * len(messages)
-        text = dumps(chat_messages(messages)).decode()
-        return Prompt(token_ids=(0,) * tokens, text=text, estimated=True)
+        """Keep the messages and tools as text; the number of ids is an estimate."""
+        size = sum(len(text.encode()) for text in texts_of(messages, tools))
+        count = size // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE * (len(messages) + len(tools))
+        shown = {"messages": chat_messages(messages)} | tool_fields(tools)
+        return Prompt(token_ids=(0,) * count, text=dumps(shown).decode(), estimated=True)
 
     @override
     def answer(self, request: GenerateRequest, model: ModelInfo) -> "ChatAnswer":
@@ -65,6 +67,7 @@ class ChatAnswer(UpstreamAnswer):
         limit = request.sampling.max_tokens + len(request.prompt.token_ids)
         self._limited = limit < model.context_window
         self._resumed_at = 0
+        self._calls = CallJoiner()
         self._usage: Usage | None = None
         self._stop: str | None = None
 
@@ -75,18 +78,21 @@ class ChatAnswer(UpstreamAnswer):
             return None
         known = text_of(self._ids)
         self._begin_stream(known=known)
-        if self._chunks.stopped or left <= 0:
-            self.reason = "stop" if self._chunks.stopped else "length"
+        self._calls = CallJoiner()
+        # No server continues behind a call: the model may make another one when it has the output.
+        prompt = loads(request.prompt.text)
+        ended = self._chunks.stopped or ("tools" in prompt and has_call(known))
+        if ended or left <= 0:
+            self.reason = "stop" if ended else "length"
             return None
         self._resumed_at = len(self._ids)
-        messages = loads(request.prompt.text)
-        body: dict[str, Any] = {"model": request.model, "messages": messages, "stream": True}
+        body: dict[str, Any] = {"model": request.model, **prompt, "stream": True}
         body["stream_options"] = {"include_usage": True}
         body |= sampling_fields(request.sampling, resumed_at=len(self._ids))
         if self._limited:
             body["max_tokens"] = left
         if self._ids:
-            messages.append({"role": "assistant", "content": known})
+            body["messages"].append({"role": "assistant", "content": known})
             body |= {"continue_final_message": True, "add_generation_prompt": False}
         return Call("chat/completions", body)
 
@@ -94,13 +100,16 @@ class ChatAnswer(UpstreamAnswer):
     def take(self, event: dict[str, Any]) -> TokenChunk | None:
         self._usage = _usage(event.get("usage"), known=self._resumed_at) or self._usage
         choice = shapes.choice_of(event)
-        content = shapes.delta_of(choice).get("content")
-        text = self._characters.add(shapes.content_text(content, "choices[0].delta.content"))
+        delta = shapes.delta_of(choice)
+        content = shapes.content_text(delta.get("content"), "choices[0].delta.content")
+        text = self._characters.add(content) + self._calls.add(delta)
         # The usage follows in an event of its own, whose choice has no reason.
         if self.reason is None:
             self.reason = reason_of(choice)
             told = choice.get("stop_reason")
             self._stop = told if told in self._request.sampling.stop else None
+        if self.reason is not None:
+            text += self._calls.end()
         if not text:
             return None
         # Without max_tokens in the request, or if the upstream ignores it, this ends the answer.
@@ -110,6 +119,12 @@ class ChatAnswer(UpstreamAnswer):
         self._chunks.add(ids_of(text), text)
         self._end_at_stop_string()
         return self._passed_on(self._chunks.take())
+
+    @override
+    def done(self) -> None:
+        if text := self._calls.end():
+            self._chunks.add(ids_of(text), text)
+        super().done()
 
     @override
     def last(self) -> TokenChunk:

@@ -1,17 +1,19 @@
 """Upstreams that return token ids: vLLM's server, by ``/tokenize`` and ``/completions``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from typing_extensions import override
 
 from axon.protocol.objects import Usage
+from worker.engines.model_formats import GivenFormats
 from worker.engines.openai import shapes
 from worker.engines.openai.answer import UpstreamAnswer
 from worker.engines.openai.api import UpstreamApi, reason_of, sampling_fields
 from worker.engines.openai.client import Call, UpstreamClient
-from worker.engines.openai.messages import chat_messages
+from worker.engines.openai.upstream import Upstream
+from worker.engines.openai.upstream_template import UpstreamTemplate
 from worker.engines.protocol import (
     ChatMessage,
     EngineError,
@@ -21,6 +23,11 @@ from worker.engines.protocol import (
     TokenChunk,
     ToolSpec,
 )
+from worker.engines.rendering import one_system_message
+from worker.engines.template_messages import template_input
+from worker.engines.template_style import TemplateStyle
+
+_TEXT = TemplateStyle(tools=False, calls=None)
 
 
 class CompletionsApi(UpstreamApi):
@@ -34,10 +41,20 @@ class CompletionsApi(UpstreamApi):
         URL of vLLM's own routes, without ``/v1``.
     timeout_s : float
         Limit for rendering a prompt, in seconds.
+    styles : Mapping[str, TemplateStyle]
+        What each model's template shows, by the model's name.
     """
 
-    def __init__(self, *, client: UpstreamClient, root: str, timeout_s: float) -> None:
+    def __init__(
+        self,
+        *,
+        client: UpstreamClient,
+        root: str,
+        timeout_s: float,
+        styles: Mapping[str, TemplateStyle],
+    ) -> None:
         self._client = client
+        self._styles = styles
         self._url = f"{root}/tokenize"
         self._timeout_s = timeout_s
 
@@ -54,7 +71,11 @@ class CompletionsApi(UpstreamApi):
         ShapeError
             They are no token ids.
         """
-        body = {"model": model, "messages": chat_messages(messages), "add_generation_prompt": True}
+        style = self._styles.get(model, _TEXT)
+        shown, functions = template_input(one_system_message(messages), tools, style=style)
+        body: dict[str, Any] = {"model": model, "messages": shown, "add_generation_prompt": True}
+        if functions:
+            body["tools"] = functions
         reply = await self._client.post(self._url, body, timeout_s=self._timeout_s)
         if not isinstance(reply, dict) or not isinstance(reply.get("tokens"), list):
             raise EngineError("The upstream's /tokenize tells no tokens: AXON_UPSTREAM_KIND=openai")
@@ -63,6 +84,43 @@ class CompletionsApi(UpstreamApi):
     @override
     def answer(self, request: GenerateRequest, model: ModelInfo) -> "CompletionsAnswer":
         return CompletionsAnswer(request, model)
+
+
+async def completions(
+    client: UpstreamClient,
+    upstream: Upstream,
+    *,
+    models: Sequence[ModelInfo],
+    given: GivenFormats,
+) -> tuple[CompletionsApi, tuple[ModelInfo, ...]]:
+    """Return the API of an upstream, and its models with the formats that prompts show.
+
+    Parameters
+    ----------
+    client : UpstreamClient
+        Sends the requests; its owner closes it.
+    upstream : Upstream
+        The server, with its time limits.
+    models : Sequence[ModelInfo]
+        The models that it serves.
+    given : GivenFormats
+        The operator's settings.
+    """
+    styles: dict[str, TemplateStyle] = {}
+    found: list[ModelInfo] = []
+    for model in models:
+        template = UpstreamTemplate(
+            client, root=upstream.root, model=model.id, timeout_s=upstream.connect_timeout_s
+        )
+        styles[model.id], formats = await template.style(given)
+        found.append(formats.added_to(model))
+    api = CompletionsApi(
+        client=client,
+        root=upstream.root,
+        timeout_s=upstream.first_token_timeout_s,
+        styles=styles,
+    )
+    return api, tuple(found)
 
 
 class CompletionsAnswer(UpstreamAnswer):

@@ -12,11 +12,13 @@ from typing_extensions import override
 
 from axon.retry import backoff
 from axon.tracebacks import describe
+from worker.engines.model_formats import FOUND, GivenFormats, ModelFormats
 from worker.engines.openai.answer import UpstreamAnswer
 from worker.engines.openai.api import UpstreamApi
+from worker.engines.openai.calls import CALL_FORMAT
 from worker.engines.openai.chat_completions import ChatCompletionsApi
 from worker.engines.openai.client import NewSession, UpstreamClient, new_session
-from worker.engines.openai.completions import CompletionsApi
+from worker.engines.openai.completions import completions
 from worker.engines.openai.discovery import detect_kind, served_models
 from worker.engines.openai.errors import NO_END, ClosedError, StalledError, TransientError
 from worker.engines.openai.generation import UpstreamGeneration
@@ -66,9 +68,15 @@ class OpenAiEngine(Engine):
     """
 
     def __init__(
-        self, *, slots: int, upstream: Upstream, session: NewSession = new_session
+        self,
+        *,
+        slots: int,
+        upstream: Upstream,
+        session: NewSession = new_session,
+        formats: GivenFormats = FOUND,
     ) -> None:
         self._upstream = upstream
+        self._formats = formats
         self._new_session = session
         self._slots = Slots(slots)
         self._info = EngineInfo(models=(), slots=slots)
@@ -89,14 +97,17 @@ class OpenAiEngine(Engine):
         try:
             models = await served_models(client, upstream)
             kind = await detect_kind(client, upstream, model=models[0].id)
+            if kind == "vllm":
+                self._api, models = await completions(
+                    client, upstream, models=models, given=self._formats
+                )
+            else:
+                formats = ModelFormats.of(self._formats, call=CALL_FORMAT)
+                models = tuple(map(formats.added_to, models))
         except BaseException:
             await self.close()
             raise
         self._info = EngineInfo(models=models, slots=self._info.slots)
-        if kind == "vllm":
-            self._api = CompletionsApi(
-                client=client, root=upstream.root, timeout_s=upstream.first_token_timeout_s
-            )
 
     @override
     async def close(self) -> None:

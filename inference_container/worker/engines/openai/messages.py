@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from worker.engines.protocol import ChatMessage, ToolCall
+from worker.engines.protocol import ChatMessage, ToolCall, ToolSpec
 from worker.engines.rendering import one_system_message, with_outputs_behind_calls
 
 Json = dict[str, Any]
@@ -17,6 +17,20 @@ def chat_messages(messages: Sequence[ChatMessage]) -> list[Json]:
     assistant's message, and their outputs follow that message at once.
     """
     return [_message(each) for each in with_outputs_behind_calls(one_system_message(messages))]
+
+
+def tool_fields(tools: Sequence[ToolSpec]) -> Json:
+    """Return the field `tools` of a body, none for no tools: servers refuse an empty list."""
+    return {"tools": [_tool(tool) for tool in tools]} if tools else {}
+
+
+def _tool(tool: ToolSpec) -> Json:
+    function: Json = {"name": tool.name, "parameters": dict(tool.parameters)}
+    if tool.description:
+        function["description"] = tool.description
+    if tool.strict:
+        function["strict"] = True
+    return {"type": "function", "function": function}
 
 
 def _message(message: ChatMessage) -> Json:

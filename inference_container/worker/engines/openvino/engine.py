@@ -3,9 +3,11 @@
 import asyncio
 import sys
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
 from typing_extensions import override
 
+from worker.engines.model_formats import FOUND, GivenFormats
 from worker.engines.openvino.answer import OpenVinoAnswer
 from worker.engines.openvino.models import SMOLLM2, GgufModel, openable
 from worker.engines.openvino.process import PipelineGeneration, PipelineProcess
@@ -47,12 +49,20 @@ class OpenVinoEngine(Engine):
     cache_tokens : int
         Size of the KV cache in tokens (45 KB each), for running and earlier requests; at least the
         context window.
+    formats : GivenFormats
+        The operator's settings of how the model writes calls and reasoning.
     """
 
     def __init__(
-        self, *, slots: int, model: GgufModel = SMOLLM2, cache_tokens: int = 16_384
+        self,
+        *,
+        slots: int,
+        model: GgufModel = SMOLLM2,
+        cache_tokens: int = 16_384,
+        formats: GivenFormats = FOUND,
     ) -> None:
         self._model = model
+        self._formats = formats
         self._info = EngineInfo(models=(model.info,), slots=slots)
         self._cache_tokens = max(cache_tokens, model.info.context_window)
         self._slots = Slots(slots)
@@ -75,18 +85,22 @@ class OpenVinoEngine(Engine):
             on_death=self._slots.end_all,
         )
         try:
-            self._tokenizer, _ = await asyncio.gather(
+            tokenizer, _ = await asyncio.gather(
                 asyncio.to_thread(
                     ChatTokenizer,
                     path,
                     stop_tokens=self._model.stop_tokens,
                     max_tokens=self._model.info.context_window,
+                    formats=self._formats,
                 ),
                 self._process.start(),
             )
         except BaseException:
             await self.close()
             raise
+        self._tokenizer = tokenizer
+        model = tokenizer.formats.added_to(self._model.info)
+        self._info = replace(self._info, models=(model,))
 
     @override
     async def close(self) -> None:
@@ -113,7 +127,7 @@ class OpenVinoEngine(Engine):
     ) -> Prompt:
         find_model(self._info.models, model)
         tokenizer, _ = self._running()
-        return await rendered(tokenizer.render, messages)
+        return await rendered(tokenizer.render, messages, tools)
 
     @override
     async def prepare(self, request: GenerateRequest) -> None:

@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Sequence
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from worker.engines.chat_renderer import ChatRenderer
+from worker.engines.chat_template import ChatTemplate, TemplateFailedError
 from worker.engines.control_tokens import ControlTokens
-from worker.engines.protocol import ChatMessage, Prompt, RefusedError
+from worker.engines.model_formats import GivenFormats, ModelFormats
+from worker.engines.protocol import ChatMessage, Prompt, RefusedError, ToolSpec
 
 # OpenVINO truncates a text to the context window, so a longer one is encoded in pieces. One ends
 # where no token can span the cut: after a special token, or before the space of a new word. A
@@ -27,6 +29,13 @@ class ChatTokenizer:
         Texts of the special tokens that end an answer.
     max_tokens : int
         Tokens to which OpenVINO truncates a text: the model's context window.
+    formats : GivenFormats
+        The operator's settings.
+
+    Raises
+    ------
+    TemplateFailedError
+        The model's chat template is no program.
 
     Attributes
     ----------
@@ -34,9 +43,18 @@ class ChatTokenizer:
         The bytes of each token by id; empty for special tokens.
     stop_token_ids : frozenset[int]
         The tokens that end an answer.
+    formats : ModelFormats
+        How the model writes calls and reasoning.
     """
 
-    def __init__(self, model: Path, *, stop_tokens: Sequence[str], max_tokens: int) -> None:
+    def __init__(
+        self,
+        model: Path,
+        *,
+        stop_tokens: Sequence[str],
+        max_tokens: int,
+        formats: GivenFormats,
+    ) -> None:
         import openvino_genai
 
         self._max_tokens = max_tokens
@@ -45,13 +63,22 @@ class ChatTokenizer:
         self.stop_token_ids = frozenset(ids[token.encode()] for token in stop_tokens)
         tokens = sorted(ids, key=ids.__getitem__)
         self.vocabulary = self._text_bytes(tokens)
-        self._control_tokens = ControlTokens(
+        control = ControlTokens(
             token.decode(errors="ignore")
             for token, text in zip(tokens, self.vocabulary, strict=True)
             if token and not text
         )
+        template = ChatTemplate(
+            self._tokenizer.get_original_chat_template(),
+            names={
+                "bos_token": self._tokenizer.get_bos_token(),
+                "eos_token": self._tokenizer.get_eos_token(),
+            },
+        )
+        self._renderer = ChatRenderer(template, control=control, given=formats)
+        self.formats: ModelFormats = self._renderer.formats
 
-    def render(self, messages: Sequence[ChatMessage]) -> Prompt:
+    def render(self, messages: Sequence[ChatMessage], tools: Sequence[ToolSpec]) -> Prompt:
         """Render by the model's chat template, ready for the assistant's answer.
 
         Raises
@@ -59,11 +86,10 @@ class ChatTokenizer:
         RefusedError
             The template cannot render the conversation.
         """
-        template = partial(self._tokenizer.apply_chat_template, add_generation_prompt=True)
         try:
-            pieces = self._control_tokens.render(messages, template)
+            pieces = self._renderer.render(messages, tools)
             token_ids = tuple(chain.from_iterable(map(self._encode_whole, pieces)))
-        except RuntimeError as error:
+        except (RuntimeError, TemplateFailedError) as error:
             raise RefusedError("The conversation cannot be rendered for the model.") from error
         return Prompt(token_ids=token_ids, text="".join(pieces))
 

@@ -10,8 +10,10 @@ from typing import Any
 
 from typing_extensions import override
 
-from worker.engines.control_tokens import ControlTokens
+from worker.engines.chat_renderer import ChatRenderer
+from worker.engines.chat_template import TemplateFailedError
 from worker.engines.format_checks import FormatChecks
+from worker.engines.model_formats import FOUND, GivenFormats, ModelFormats
 from worker.engines.protocol import (
     AdaptableEngine,
     ChatMessage,
@@ -27,7 +29,7 @@ from worker.engines.protocol import (
     TokenChunk,
     ToolSpec,
 )
-from worker.engines.rendering import render_tolerantly, rendered
+from worker.engines.rendering import rendered
 from worker.engines.request_checks import find_model, token_budget
 from worker.engines.slots import Generation, Slots
 from worker.engines.text_chunker import TextChunker
@@ -38,6 +40,7 @@ from worker.engines.vllm.grammars import format_checks
 from worker.engines.vllm.loading import load
 from worker.engines.vllm.model import VllmModel
 from worker.engines.vllm.ranks import Ranks
+from worker.engines.vllm.rendering import renderer_of
 from worker.engines.vllm.sampling import output_constraint, resumed_at, sampling_arguments
 from worker.engines.vllm.usage import UsageCount
 from worker.engines.vllm.weights import model_folder
@@ -55,8 +58,9 @@ class VllmEngine(Engine, AdaptableEngine):
     from its beginning, and the known part is skipped.
     """
 
-    def __init__(self, *, slots: int, model: VllmModel) -> None:
+    def __init__(self, *, slots: int, model: VllmModel, formats: GivenFormats = FOUND) -> None:
         self._model = model
+        self._given_formats = formats
         self._slot_count = slots
         self._slots = Slots(slots)
         self._adapters = Adapters(model.adapters, trust=model.trust)
@@ -65,7 +69,7 @@ class VllmEngine(Engine, AdaptableEngine):
         self._vllm: Any = None
         self._formats: FormatChecks | None = None
         self._tokenizer: Any = None
-        self._control_tokens = ControlTokens(())
+        self._renderer: ChatRenderer | None = None
         self._defaults: Mapping[str, Any] = {}
         self._running: set[str] = set()
 
@@ -90,9 +94,7 @@ class VllmEngine(Engine, AdaptableEngine):
         try:
             self._vllm = await load(model, folder=folder, slots=self._slot_count)
             self._tokenizer = self._vllm.get_tokenizer()
-            self._control_tokens = ControlTokens(
-                token.content for token in self._tokenizer.added_tokens_decoder.values()
-            )
+            self._renderer = renderer_of(self._tokenizer, given=self._given_formats)
             await self._adapters.load(self._vllm)
         except Exception as error:
             await self.close()
@@ -105,9 +107,12 @@ class VllmEngine(Engine, AdaptableEngine):
 
     def _current_info(self) -> EngineInfo:
         window = self._vllm.model_config.max_model_len
+        formats = self._renderer.formats if self._renderer else ModelFormats()
         return EngineInfo(
             models=tuple(
-                ModelInfo(id=name, context_window=window, max_output_tokens=window)
+                formats.added_to(
+                    ModelInfo(id=name, context_window=window, max_output_tokens=window)
+                )
                 for name in (self._model.name, *self._adapters.names)
             ),
             slots=self._slot_count,
@@ -192,17 +197,14 @@ class VllmEngine(Engine, AdaptableEngine):
         self, model: str, messages: Sequence[ChatMessage], *, tools: Sequence[ToolSpec] = ()
     ) -> Prompt:
         find_model(self._info.models, model)
-        return await rendered(self._render, messages)
+        return await rendered(self._render, messages, tools)
 
-    def _render(self, messages: Sequence[ChatMessage]) -> Prompt:
-        template = partial(
-            self._tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=True
-        )
+    def _render(self, messages: Sequence[ChatMessage], tools: Sequence[ToolSpec]) -> Prompt:
+        if self._renderer is None:
+            raise RefusedError("The model has no chat template: it takes no conversations.")
         try:
-            pieces = render_tolerantly(
-                lambda taken: self._control_tokens.render(taken, template), messages
-            )
-        except Exception as error:  # templates are Jinja programs, which raise errors of any kind
+            pieces = self._renderer.render(messages, tools)
+        except TemplateFailedError as error:
             raise RefusedError("The conversation cannot be rendered for the model.") from error
         encode = partial(self._tokenizer.encode, add_special_tokens=False)
         ids = tuple(chain.from_iterable(map(encode, pieces)))

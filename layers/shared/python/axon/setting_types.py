@@ -1,7 +1,7 @@
 """Types of settings: how a variable's text is read, and which values are valid."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -13,6 +13,13 @@ Milliseconds = Annotated[int, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 """A TCP port to listen on; 0: none."""
+CallFormatName = Literal[
+    "hermes", "mistral", "llama3", "deepseek_v3", "deepseek_v31", "kimi_k2", "qwen3_coder",
+    "harmony", "none",
+]  # fmt: skip
+"""How a model writes calls of tools; `none`: it is shown no tools."""
+ReasoningFormatName = Literal["think", "mistral", "harmony", "none"]
+"""How a model marks its reasoning; `none`: it does not reason."""
 
 
 def _split(value: object) -> object:

@@ -21,12 +21,14 @@ from axon.deadlines import Deadlines
 from axon.exceptions import SettingsError
 from axon.setting_types import (
     BaseUrl,
+    CallFormatName,
     Count,
     Hosts,
     JsonObject,
     Milliseconds,
     Names,
     Port,
+    ReasoningFormatName,
     Seconds,
 )
 
@@ -331,6 +333,8 @@ class EngineSettings(VllmSettings):
     `otlp_endpoint`: where traces go (OTLP over HTTP), for example ``http://127.0.0.1:4318``.
     `engine_stall_s`: an engine that gives no token for this time, though requests run, hangs.
     `engine_start_timeout_s`: how long a model may take to load.
+    `call_format`, `reasoning_format`: how models write calls and reasoning, where their chat
+    templates do not show it, or show it wrongly (docs/engines.md).
     `upstream_hosts`: hosts that models which are loaded later may name in `upstream_url`.
     Other `upstream_*` are for the engine ``openai``: docs/upstream.md.
     `trust_remote_code`, `allow_pickled_weights`: a model's folder may run code when it is loaded.
@@ -344,6 +348,8 @@ class EngineSettings(VllmSettings):
     otlp_endpoint: str | None = None
 
     engine: Literal["echo", "smollm2", "vllm", "openai"] = "echo"
+    call_format: CallFormatName | None = None
+    reasoning_format: ReasoningFormatName | None = None
     slots: Annotated[int, Field(ge=1)] = 8
     echo_ttft_ms: Milliseconds = 0
     echo_token_ms: Milliseconds = 0

@@ -1,31 +1,49 @@
+from functools import partial
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engines.control_tokens import ControlTokens
-from worker.engines.protocol import ChatMessage
+from worker.engines.control_tokens import ControlTokens, Mark, marked
 
-TOKENS = ("<|a|>", "|a|>", "<|a|", "aa", "<|b|>\n", "x")
+TOKENS = ("<|a|>", "|a|>", "<|a|", "aa", "<|b|>\n", "x", "  ")
 CONTROL = ControlTokens(TOKENS)
 
 
-def template(messages: list[dict[str, str]]) -> str:
-    return "".join(f"<|a|>{message['role']}:{message['content'].strip()}" for message in messages)
+def template(contents: list[str], mark: Mark = str) -> str:
+    return "".join(f"<|a|>user:{mark(content).strip()}" for content in contents)
 
 
 @given(contents=st.lists(st.text(alphabet="<|ab>\n xé"), max_size=3))
 def test_control_tokens_of_contents_are_cut_and_those_of_the_template_are_not(
     contents: list[str],
 ) -> None:
-    messages = [ChatMessage("user", content) for content in contents]
-    pieces = CONTROL.render(messages, template)
-    plain = template([{"role": "user", "content": content} for content in contents])
-    assert "".join(pieces) == plain
+    pieces = CONTROL.render(partial(template, contents))
+    assert "".join(pieces) == template(contents)
     # Where the template's own tokens and roles are taken away, no piece has one that can be cut.
     for piece in pieces:
         for own in piece.split("<|a|>user:"):
-            assert not any(token in own for token in TOKENS if len(token) > 1)
+            assert not any(token in own for token in TOKENS if len(token) > 1 and token.strip())
 
 
-def test_control_tokens_leave_a_conversation_without_any_in_one_piece() -> None:
-    assert len(CONTROL.render([ChatMessage("user", "hi < | a")], template)) == 1
-    assert len(ControlTokens(()).render([ChatMessage("user", "<|a|>")], template)) == 1
+def test_control_tokens_leave_a_prompt_without_any_in_one_piece() -> None:
+    assert len(CONTROL.render(partial(template, ["hi < | a  b"]))) == 1
+    assert len(ControlTokens(()).render(partial(template, ["<|a|>"]))) == 1
+
+
+def test_control_tokens_are_cut_in_texts_that_a_template_writes_in_capitals() -> None:
+    upper = ControlTokens(["<|a|>"]).render(lambda mark: mark("<|a|>").upper())
+    assert upper == ["<", "|A|>"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"<|a|>": 1, "b": [{"c": "<|a|>"}, ("<|a|>", None, 2.5, True)]},
+        "<|a|>",
+    ],
+    ids=["nested", "text"],
+)
+def test_marked_marks_every_text_of_a_json_value(value: Any) -> None:
+    assert "<|a|>" not in repr(marked(value, lambda text: text.replace("a", "_")))

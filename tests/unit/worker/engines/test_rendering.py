@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from worker.engines.protocol import ChatMessage, Prompt
+from worker.engines.protocol import ChatMessage, Prompt, ToolSpec
 from worker.engines.rendering import render_tolerantly, rendered
 
 
@@ -13,12 +13,12 @@ async def test_rendering_of_a_long_conversation_does_not_block_the_event_loop(
 ) -> None:
     threads = []
 
-    def render(messages: Sequence[ChatMessage]) -> Prompt:
+    def render(messages: Sequence[ChatMessage], tools: Sequence[ToolSpec]) -> Prompt:
         threads.append(threading.current_thread())
-        return Prompt((1,), messages[0].content)
+        return Prompt((len(tools),), messages[0].content)
 
-    message = ChatMessage("user", "word " * words)
-    assert (await rendered(render, [message])).text == message.content
+    message, tool = ChatMessage("user", "hi"), ToolSpec("f", "word " * words)
+    assert await rendered(render, [message], [tool]) == Prompt((1,), "hi")
     assert (threads == [threading.current_thread()]) is inline
 
 

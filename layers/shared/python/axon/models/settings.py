@@ -9,7 +9,9 @@ from axon.exceptions import SettingsError
 from axon.settings import EngineSettings, VllmSettings
 from axon.upstream_hosts import UpstreamHosts
 
-_ENGINE = {"engine", "slots", "echo_ttft_ms", "echo_token_ms"}
+_ENGINE = {
+    "engine", "slots", "echo_ttft_ms", "echo_token_ms", "call_format", "reasoning_format",
+}  # fmt: skip
 _UPSTREAM = {name for name in EngineSettings.model_fields if name.startswith("upstream_")}
 _VLLM = VllmSettings.__annotations__.keys() - {"model_name"}
 

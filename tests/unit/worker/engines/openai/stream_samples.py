@@ -6,7 +6,9 @@ from axon.serialization import dumps
 from tests.unit.worker.engines.openai.transport_stub import MODEL, Reply
 from worker.engines.protocol import GenerateRequest, Prompt, Sampling
 
-REQUEST = GenerateRequest("r", MODEL, Prompt((0,), "[]", estimated=True), Sampling(100))
+REQUEST = GenerateRequest(
+    "r", MODEL, Prompt((0,), '{"messages":[]}', estimated=True), Sampling(100)
+)
 STOP: dict[str, Any] = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 
 

@@ -13,7 +13,9 @@ MODEL = ModelInfo(id="m", context_window=100, max_output_tokens=100)
 def answer(known: str = "") -> ChatAnswer:
     sampling = Sampling(max_tokens=10, stop=("END",))
     ids = ids_of(known) if known else ()
-    return ChatAnswer(GenerateRequest("r", "m", Prompt((0,), "[]"), sampling, ids), MODEL)
+    return ChatAnswer(
+        GenerateRequest("r", "m", Prompt((0,), '{"messages":[]}'), sampling, ids), MODEL
+    )
 
 
 def event(text: str, **choice: Any) -> dict[str, Any]:
@@ -41,7 +43,9 @@ def test_chat_answer_names_the_stop_string_that_the_upstream_tells() -> None:
 
 def test_chat_answer_sends_as_many_stop_strings_as_openai_takes() -> None:
     stops = ("a", "b", "c", "d", "e")
-    request = GenerateRequest("r", "m", Prompt((0,), "[]"), Sampling(max_tokens=10, stop=stops))
+    request = GenerateRequest(
+        "r", "m", Prompt((0,), '{"messages":[]}'), Sampling(max_tokens=10, stop=stops)
+    )
     call = ChatAnswer(request, MODEL).call()
     assert call is not None
     assert call.body["stop"] == ["a", "b", "c", "d"]

@@ -9,7 +9,7 @@ from worker.engines.protocol import EngineError, ModelInfo
 
 
 def info(name: str, window: int) -> ModelInfo:
-    return ModelInfo(id=name, context_window=window, max_output_tokens=window)
+    return ModelInfo(name, window, window, call_format="hermes")
 
 
 async def started(up_url: str, **settings: object) -> tuple[ModelInfo, ...]:

@@ -105,7 +105,7 @@ async def test_openai_engine_ignores_an_unknown_field_of_a_stream(line: bytes) -
         ),
         (stream_of({"choices": "none"}), "choices must be a list, not text"),
         (stream_of({"choices": [5]}), r"choices\[0\] must be an object, not a number"),
-        (stream_of({"choices": [{"finish_reason": "tool_calls"}]}), "unknown reason 'tool_calls'"),
+        (stream_of({"choices": [{"finish_reason": "surprise"}]}), "unknown reason 'surprise'"),
         (stream_of(), "finish_reason is missing"),
         (Reply([b"data: {nope}\n\n"]), "an event is no JSON"),
         (Reply([b"<html>"], headers={"Content-Type": "text/html"}), r"no stream .*text/html"),

@@ -35,7 +35,9 @@ SAID: Mapping[End, str] = {
     "closed": f"'{MODEL}' cannot be read: the stream was ended twice by a closed connection",
     "cut": "The upstream's stream broke",
 }
-REQUEST = GenerateRequest("r", MODEL, Prompt((0,), "[]", estimated=True), Sampling(100_000))
+REQUEST = GenerateRequest(
+    "r", MODEL, Prompt((0,), '{"messages":[]}', estimated=True), Sampling(100_000)
+)
 
 
 async def answer_of(engine: OpenAiEngine) -> tuple[str, str | None, EngineError | None]:
