@@ -64,6 +64,8 @@ class ChatTemplate(Template):
         given = {"messages": messages, "tools": tools, "add_generation_prompt": True}
         try:
             with bounded():
-                return joined(self._template.generate(**given, **self._names))
+                prompt = joined(self._template.generate(**given, **self._names))
+            prompt.encode()  # half of a surrogate pair is no text, and no tokenizer takes it
         except Exception as error:  # a template is a program, which raises errors of any kind
             raise TemplateFailedError(f"{type(error).__name__} in the chat template") from error
+        return prompt

@@ -1,4 +1,4 @@
-"""How a model writes calls and reasoning, found from its chat template."""
+"""Formats in which a model writes calls and reasoning, found from its chat template."""
 
 import re
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _CALLS: Mapping[str, re.Pattern[str]] = {
     HERMES: re.compile(r"<tool_call>\s*[\[{]"),
     "llama3": re.compile(r'(?:<\|python_tag\|>|\})?\s*\{"name":\s*"\w+",\s*"parameters":'),
 }
-"""What a call of an earlier turn looks like in a prompt, by the names of
+"""Patterns of a call of an earlier turn in a prompt, by the names of
 `worker.parsers.families`; the first that is found counts."""
 _REASONING: Mapping[str, tuple[str, re.Pattern[str]]] = {
     "harmony": ("", re.compile(r"<\|channel\|>analysis")),

@@ -16,7 +16,7 @@ Arguments = Literal["object", "text"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallStyle:
-    """How a template takes the calls of earlier turns.
+    """The form in which a template takes the calls of earlier turns.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class CallStyle:
 
 @dataclass(frozen=True, slots=True)
 class TemplateStyle:
-    """What a template shows to the model.
+    """Tools and calls as far as a template shows them to the model.
 
     Parameters
     ----------

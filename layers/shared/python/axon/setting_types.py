@@ -17,9 +17,9 @@ CallFormatName = Literal[
     "hermes", "mistral", "llama3", "deepseek_v3", "deepseek_v31", "kimi_k2", "qwen3_coder",
     "harmony", "none",
 ]  # fmt: skip
-"""How a model writes calls of tools; `none`: it is shown no tools."""
+"""Formats in which a model writes calls of tools; `none`: it is shown no tools."""
 ReasoningFormatName = Literal["think", "mistral", "harmony", "none"]
-"""How a model marks its reasoning; `none`: it does not reason."""
+"""Formats in which a model marks its reasoning; `none`: it does not reason."""
 
 
 def _split(value: object) -> object:

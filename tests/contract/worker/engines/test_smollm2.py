@@ -17,6 +17,8 @@ from worker.engines.protocol import (
     GenerateRequest,
     Prompt,
     Sampling,
+    ToolCall,
+    ToolSpec,
 )
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.model]
@@ -51,6 +53,27 @@ async def test_smollm2_uses_the_models_own_chat_template(case: EngineCase) -> No
     )
     own = (await case.engine.assemble(case.model, [ChatMessage("system", "Rhyme."), *turns])).text
     assert own.startswith("<|im_start|>system\nRhyme.<|im_end|>\n<|im_start|>user\nHi")
+
+
+@only_smollm2
+async def test_smollm2_sees_tools_though_its_template_has_none(case: EngineCase) -> None:
+    call = ToolCall("c", "get_weather", '{"city": "Rome"}')
+    conversation = [
+        ChatMessage("user", "Weather?"),
+        ChatMessage("assistant", "", calls=(call,)),
+        ChatMessage("tool", "sunny", call_id="c", name="get_weather"),
+    ]
+    tool = ToolSpec("get_weather", "Get the weather.", {"type": "object", "properties": {}})
+    text = (await case.engine.assemble(case.model, conversation, tools=[tool])).text
+    assert '<tools>\n{"type": "function", "function": {"name": "get_weather", ' in text
+    assert text.endswith(
+        "</tool_call><|im_end|>\n<|im_start|>user\nWeather?<|im_end|>\n<|im_start|>assistant\n"
+        '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Rome"}}\n</tool_call>'
+        "<|im_end|>\n<|im_start|>user\n<tool_response>\nsunny\n</tool_response><|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+    (model,) = case.engine.info().models
+    assert (model.call_format, model.reasoning_format) == ("hermes", None)
 
 
 @only_smollm2

@@ -1,0 +1,70 @@
+from typing import Any
+
+import pytest
+
+from axon.exceptions import RequestError
+from worker.engines.protocol import ModelInfo, ToolSpec
+from worker.pipeline.tools import check_choice, shown_tools
+
+MODEL = ModelInfo("m", context_window=10, max_output_tokens=10)
+
+
+def a_tool(name: str, **fields: Any) -> dict[str, Any]:
+    given = {"description": None, "parameters": {}, "strict": True}
+    return {"type": "function", "name": name, **given, **fields}
+
+
+TOOLS = [a_tool("f"), a_tool("g"), {"type": "web_search"}]
+NAMED = {"type": "function", "name": "g"}
+ALLOWED = {"type": "allowed_tools", "mode": "auto", "tools": [NAMED, {"type": "web_search"}]}
+
+
+@pytest.mark.parametrize(
+    ("choice", "names"),
+    [
+        (None, ["f", "g"]),
+        ("auto", ["f", "g"]),
+        ("required", ["f", "g"]),
+        ("none", []),
+        (NAMED, ["g"]),
+        (ALLOWED, ["g"]),
+        (ALLOWED | {"mode": "required"}, ["g"]),
+    ],
+    ids=["unset", "auto", "required", "none", "named", "allowed", "allowed-required"],
+)
+def test_shown_tools_are_the_functions_that_may_be_called(choice: Any, names: list[str]) -> None:
+    shown = shown_tools({"tools": TOOLS, "tool_choice": choice})
+    assert [tool.name for tool in shown] == names
+
+
+def test_shown_tools_have_all_that_the_model_needs() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    tool = a_tool("f", description="does it", parameters=schema, strict=False)
+    assert shown_tools({"tools": [tool]}) == [ToolSpec("f", "does it", schema, strict=False)]
+    assert shown_tools({"tools": [a_tool("f")]}) == [ToolSpec("f", strict=True)]
+    assert shown_tools({}) == []
+
+
+@pytest.mark.parametrize(
+    ("choice", "refused"),
+    [
+        ("auto", False),
+        ("none", False),
+        (ALLOWED, False),
+        ("required", True),
+        (NAMED, True),
+        (ALLOWED | {"mode": "required"}, True),
+    ],
+    ids=["auto", "none", "allowed", "required", "named", "allowed-required"],
+)
+def test_check_choice_refuses_what_a_model_without_calls_cannot_do(
+    choice: Any, *, refused: bool
+) -> None:
+    response = {"tools": TOOLS, "tool_choice": choice}
+    check_choice(response, ModelInfo("m", 10, 10, call_format="hermes"))
+    if not refused:
+        check_choice(response, MODEL)
+        return
+    with pytest.raises(RequestError, match="'m' calls no tools") as error:
+        check_choice(response, MODEL)
+    assert error.value.param == "tool_choice"
