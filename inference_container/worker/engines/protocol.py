@@ -12,7 +12,7 @@ EngineError
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol
 
 from axon.protocol.objects import Usage
 from axon.serialization import dumps
@@ -255,6 +255,9 @@ class GenerateRequest:
         The Responses API's `text.format`; None for plain text.
     conversation_id : str
         Requests of one conversation begin with the same prompt.
+    parsed : bool
+        The answer is searched for calls and reasoning: its text has all special tokens but those
+        that end it, and its chunks have `lengths`.
     """
 
     request_id: str
@@ -265,6 +268,7 @@ class GenerateRequest:
     priority: int = 0
     text_format: Mapping[str, Any] | None = None
     conversation_id: str = ""
+    parsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +292,9 @@ class TokenChunk:
     stop : str | None
         The stop string that ended the answer, in the last chunk; None if none did, or if only the
         upstream knows which.
+    lengths : tuple[int, ...]
+        Characters that each token completes, of a request that is `parsed`; empty if the engine
+        does not know them.
     """
 
     text: str
@@ -296,6 +303,7 @@ class TokenChunk:
     usage: Usage | None = None
     cached_tokens: int | None = None
     stop: str | None = None
+    lengths: tuple[int, ...] = ()
 
 
 class Engine(Protocol):
@@ -378,23 +386,4 @@ class Engine(Protocol):
 
     async def health(self) -> bool:
         """Return whether a request sent now could be served."""
-        ...
-
-
-@runtime_checkable
-class AdaptableEngine(Protocol):
-    """An engine that takes LoRA adapters while it serves."""
-
-    async def load_adapter(self, name: str, uri: str) -> None:
-        """Serve an adapter under this name, instead of another one if there is one.
-
-        Raises
-        ------
-        EngineError
-            The adapter cannot be loaded.
-        """
-        ...
-
-    async def unload_adapter(self, name: str) -> None:
-        """Unload an adapter; its running generations are completed."""
         ...

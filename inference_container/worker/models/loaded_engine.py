@@ -7,8 +7,8 @@ from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from worker.engines.adaptable import AdaptableEngine
 from worker.engines.protocol import (
-    AdaptableEngine,
     ChatMessage,
     Engine,
     EngineDeadError,

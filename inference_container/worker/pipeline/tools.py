@@ -4,31 +4,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from axon.exceptions import RequestError
+from axon.protocol.tools import offered_tools
 from worker.engines.protocol import ModelInfo, ToolSpec
 
 
 def shown_tools(response: Mapping[str, Any]) -> list[ToolSpec]:
     """Return the functions that the model may call, as the request's `tool_choice` narrows them.
 
-    None for `none`: a model that saw them could call one, and nothing would read the call.
+    None for `none`: a model that saw them could call one, and nothing would read the call. A named
+    tool is shown alone.
 
     Parameters
     ----------
     response : Mapping[str, Any]
         The response object as created.
     """
-    choice = response.get("tool_choice") or "auto"
-    tools = [tool for tool in response.get("tools") or () if tool["type"] == "function"]
-    if (names := _names(choice)) is not None:
-        tools = [tool for tool in tools if tool["name"] in names]
+    choice = response["tool_choice"]
+    named = choice["name"] if _names_one(choice) else None
     return [
-        ToolSpec(
-            name=tool["name"],
-            description=tool.get("description"),
-            parameters=tool.get("parameters") or {},
-            strict=tool.get("strict") is True,
-        )
-        for tool in tools
+        ToolSpec(tool.name, tool.description, tool.parameters, strict=tool.strict)
+        for tool in offered_tools(response)
+        if named in (None, tool.tool)
     ]
 
 
@@ -47,8 +43,10 @@ def check_choice(response: Mapping[str, Any], model: ModelInfo) -> None:
     RequestError
         The model is to call a tool, and its setting `call_format` is `none`.
     """
-    choice = response.get("tool_choice") or "auto"
-    if model.call_format is None and _requires_call(choice):
+    choice = response["tool_choice"]
+    if model.call_format is None and (
+        choice == "required" or _names_one(choice) or _mode(choice) == "required"
+    ):
         raise RequestError(
             f"Invalid 'tool_choice': the model '{model.id}' calls no tools. Use 'auto' or 'none', "
             "or another model.",
@@ -57,18 +55,9 @@ def check_choice(response: Mapping[str, Any], model: ModelInfo) -> None:
         )
 
 
-def _names(choice: str | Mapping[str, Any]) -> set[str] | None:
-    """Return the names of the tools that a choice leaves; None if it leaves all."""
-    if choice == "none":
-        return set()
-    if isinstance(choice, str):
-        return None
-    if choice.get("type") == "allowed_tools":
-        return {tool["name"] for tool in choice["tools"] if tool.get("name")}
-    return {choice["name"]} if choice.get("name") else None
+def _names_one(choice: str | Mapping[str, Any]) -> bool:
+    return not isinstance(choice, str) and choice["type"] != "allowed_tools"
 
 
-def _requires_call(choice: str | Mapping[str, Any]) -> bool:
-    if isinstance(choice, str):
-        return choice == "required"
-    return choice.get("type") != "allowed_tools" or choice.get("mode") == "required"
+def _mode(choice: str | Mapping[str, Any]) -> object:
+    return choice if isinstance(choice, str) else choice.get("mode")

@@ -10,12 +10,12 @@ from typing import Any
 
 from typing_extensions import override
 
+from worker.engines.adaptable import AdaptableEngine
 from worker.engines.chat_renderer import ChatRenderer
 from worker.engines.chat_template import TemplateFailedError
 from worker.engines.format_checks import FormatChecks
 from worker.engines.model_formats import FOUND, GivenFormats, ModelFormats
 from worker.engines.protocol import (
-    AdaptableEngine,
     ChatMessage,
     Engine,
     EngineDeadError,
