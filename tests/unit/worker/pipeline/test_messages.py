@@ -5,7 +5,6 @@ import pytest
 
 from axon.conversations import Turn
 from axon.jobs import Job
-from axon.protocol.tools import model_name
 from tests.unit.axon.samples import a_job
 from tests.unit.worker.pipeline.item_samples import message, turn
 from worker.engines.protocol import ChatMessage, ToolCall
@@ -105,25 +104,6 @@ def test_messages_join_a_text_and_the_calls_that_follow_it() -> None:
         ("assistant", "", "4"), ("tool", "4", "4"),
         ("assistant", "", "5"), ("assistant", "And", "6"), ("user", "Stop.", ""),
     ]  # fmt: skip
-
-
-def test_messages_show_every_tool_as_the_function_that_the_model_has_called() -> None:
-    items = [
-        {"type": "custom_tool_call", "call_id": "1", "name": "f", "input": 'say "hi"'},
-        {"type": "custom_tool_call_output", "call_id": "1", "output": "hi"},
-        a_call("2", "g") | {"namespace": "n"},
-        an_output("2"),
-    ]
-    first, second = ToolCall("1", "f", '{"input":"say \\"hi\\""}'), model_name("g", "n")
-    shown = [
-        ChatMessage("assistant", "", calls=(first,)),
-        ChatMessage("tool", "hi", call_id="1", name="f"),
-        ChatMessage("assistant", "", calls=(ToolCall("2", second, "{}"),)),
-        ChatMessage("tool", "2", call_id="2", name=second),
-    ]
-    assert messages_of(a_job(input=items)) == shown
-    answered = turn(asked=[], answered=items)
-    assert messages_of(a_job(input="hello"), [answered]) == [*shown, USER]
 
 
 def test_messages_join_calls_across_turns_and_name_the_functions_of_outputs() -> None:
