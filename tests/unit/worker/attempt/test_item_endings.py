@@ -1,5 +1,6 @@
 """Ends of answers that have reasoning and calls: limits, stop strings, sizes, silence."""
 
+import asyncio
 from collections.abc import Sequence
 from itertools import repeat
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from axon.event_log.log import Status
+from axon.exceptions import FencedError
 from axon.jobs import Job
 from axon.protocol.outlines import RemadeEvents
 from axon.protocol.sizes import MESSAGE_BYTES
@@ -250,6 +252,32 @@ async def test_attempt_answers_by_items_and_continues_them(
     assert all(request.parsed and request.sampling.stop == () for request in engine.requests)
     stored = harness.history.records[job.response_id].response
     assert stored["output"] == output
+
+
+@pytest.mark.parametrize(("passed", "reasoning"), [(3, 3), (5, 4)])
+async def test_terminator_tells_the_reasoning_tokens_of_an_answer_that_it_ends(
+    harness: AttemptHarness, passed: int, reasoning: int
+) -> None:
+    job = await harness.job(input="one two three")
+    engine = ScriptedEngine(
+        ["<think>", "Hm", " so", "</think>", "It", " is"], reasoning_format="think"
+    )
+    engine.pass_(passed)
+    running = asyncio.create_task(attempt(job, harness.context(engine), untouched=True))
+    async with asyncio.timeout(5):
+        while await _logged_tokens(harness, job) < passed:
+            await asyncio.sleep(0)
+    await harness.terminator.end(job.response_id, Status.CANCELLED)
+    engine.pass_(4)
+    with pytest.raises(FencedError):
+        await running
+    usage = loads((await harness.valkey.read(job.response_id))[-1].data)["response"]["usage"]
+    assert usage["output_tokens"] == passed
+    assert usage["output_tokens_details"]["reasoning_tokens"] == reasoning
+
+
+async def _logged_tokens(harness: AttemptHarness, job: Job) -> int:
+    return sum(len(event.token_ids) for event in await harness.valkey.read(job.response_id))
 
 
 @pytest.mark.parametrize("fields", [{}, {"tools": TOOLS, "tool_choice": "none"}])

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 
@@ -31,6 +32,7 @@ from axon.history import LOSING_EPOCH
 from axon.jobs import Job
 from axon.protocol.errors import LOST_MESSAGE
 from axon.protocol.objects import response_object
+from axon.protocol.output_items.reasoning import ReasoningItem
 from axon.protocol.requests import CreateResponse
 from axon.protocol.transcript import Transcript
 from axon.responses.finisher import FinishedResponse, ResponseFinisher
@@ -165,6 +167,8 @@ class ResponseTerminator:
         # is lost, the log may hold fewer than were generated.
         tokens = len(transcript.token_ids)
         usage = None if error is LOST else logged_usage(journal, logged_tokens=tokens)
+        if usage and len(transcript.items) == 1 and isinstance(transcript.open_item, ReasoningItem):
+            usage = replace(usage, reasoning_tokens=tokens)  # nothing but reasoning came so far
         # What a client cancels or may continue, it has seen grow: it gets the item's end, too.
         events = opening if status is Status.FAILED else [*opening, *transcript.cut_short()]
         events.append(transcript.end(status, error=error, reason=reason, usage=usage))
