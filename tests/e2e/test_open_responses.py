@@ -1,6 +1,7 @@
 """The cases of the public Open Responses compliance suite, but some.
 
-Tools and images are not served; `tests/unit/front/test_responses.py` has compaction.
+Images are not served; `tests/e2e/test_tools.py` has calls of tools, and
+`tests/unit/front/test_responses.py` compaction.
 
 `tests/clients/test_open_responses_suite.py` runs the suite itself, where there is a copy of it.
 """
