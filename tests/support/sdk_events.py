@@ -106,7 +106,7 @@ def _shown(item: dict[str, Any], place: tuple[Any, ...]) -> str:
     """Return the text that an item shows at a place."""
     _, _, content_index, summary_index = place
     if item["type"] in ("function_call", "custom_tool_call"):
-        text: str = item.get("arguments", item.get("input"))
+        text: str = item["arguments" if item["type"] == "function_call" else "input"]
     elif summary_index is not None:
         text = item["summary"][summary_index]["text"]
     else:
