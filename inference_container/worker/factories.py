@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from prometheus_client import CollectorRegistry
 
 from axon.adapters.observability.metrics import new_registry
-from axon.settings import EngineSettings
+from axon.engine_settings import EngineSettings
 from axon.tracing import NoTracing, Tracing
 from worker.engines.echo.engine import ECHO, EchoPace
 from worker.engines.factory import create_engine

@@ -13,8 +13,8 @@ from pydantic import (
 )
 
 from axon.aliases import ModelAliases, check_free
+from axon.engine_settings import VllmSettings
 from axon.serialization import dumps
-from axon.settings import VllmSettings
 from axon.upstream_hosts import UpstreamHosts
 from infra.settings import capacity
 from infra.settings.fields import (

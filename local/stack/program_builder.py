@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from axon.engine_settings import VllmSettings
 from axon.exceptions import SettingsError
-from axon.settings import VllmSettings
 from local.atomic_files import write_json
 from local.errors import LocalCloudError
 from local.installation import link_packages

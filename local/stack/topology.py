@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from axon import catalog
 from axon.catalog import Resource
-from axon.settings import VllmSettings
+from axon.engine_settings import VllmSettings
 from local.services.queues import QUEUES, Queue
 
 AWS = ("AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")

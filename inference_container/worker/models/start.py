@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
+from axon.engine_settings import EngineSettings
 from axon.models.desired import DesiredModel, DesiredModels
 from axon.models.settings import engine_settings, unpacked
-from axon.settings import EngineSettings
 from axon.upstream_hosts import UpstreamHosts
 from worker.engines.protocol import Engine, EngineInfo
 from worker.models.host import ModelHost, start_or_close

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-from axon.settings import EngineSettings
+from axon.engine_settings import EngineSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Self
 
-from axon.settings import EngineSettings
+from axon.engine_settings import EngineSettings
 from worker.metrics import WorkerMetrics
 from worker.pipeline.stage import Stage
 

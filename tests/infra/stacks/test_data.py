@@ -1,4 +1,4 @@
-"""The key, the buckets, Valkey and PostgreSQL: closed, encrypted, and kept where they must be."""
+"""The key, Valkey and PostgreSQL: closed, encrypted, and kept where they must be."""
 
 import pytest
 from aws_cdk import App, Stack
@@ -31,7 +31,7 @@ def is_isolated(subnets: object) -> bool:
     return bool(subnets) and all("isolatedSubnet" in text(subnet) for subnet in subnets)
 
 
-# The key and the buckets.
+# The key.
 
 
 def test_data_key_is_rotated(dev: Templates, prod: Templates) -> None:
@@ -39,65 +39,6 @@ def test_data_key_is_rotated(dev: Templates, prod: Templates) -> None:
         key = only(templates["data"], "AWS::KMS::Key")
         assert key["EnableKeyRotation"] is True
         assert key["PendingWindowInDays"] == days
-
-
-def test_buckets_are_private_encrypted_and_take_tls_only(prod: Templates) -> None:
-    buckets = resources(prod["data"], "AWS::S3::Bucket")
-    policies = {
-        text(policy["Bucket"]): policy["PolicyDocument"]["Statement"]
-        for policy in resources(prod["data"], "AWS::S3::BucketPolicy").values()
-    }
-    assert len(buckets) == 3
-    for name, bucket in buckets.items():
-        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
-        assert bucket["BucketEncryption"]
-        denied = [each["Condition"] for each in policies[f"{{{name}}}"] if each["Effect"] == "Deny"]
-        assert {"Bool": {"aws:SecureTransport": "false"}} in denied
-
-
-def test_models_bucket_is_encrypted_with_the_key_versioned_and_logged(prod: Templates) -> None:
-    prod["data"].has_resource_properties(
-        "AWS::S3::Bucket",
-        {
-            "BucketName": {"Fn::Join": ["", Match.array_with(["axon-prod-models-"])]},
-            "BucketEncryption": {
-                "ServerSideEncryptionConfiguration": [
-                    {
-                        "BucketKeyEnabled": True,
-                        "ServerSideEncryptionByDefault": {
-                            "SSEAlgorithm": "aws:kms",
-                            "KMSMasterKeyID": KEY,
-                        },
-                    }
-                ]
-            },
-            "VersioningConfiguration": {"Status": "Enabled"},
-            "LoggingConfiguration": {
-                "DestinationBucketName": {"Ref": Match.string_like_regexp("AccessLogs")},
-                "LogFilePrefix": "models/",
-            },
-        },
-    )
-
-
-def test_payloads_expire_after_every_message_that_refers_to_them(prod: Templates) -> None:
-    (bucket,) = (
-        each
-        for each in resources(prod["data"], "AWS::S3::Bucket").values()
-        if "-payloads-" in text(each["BucketName"])
-    )
-    days = {
-        rule["Prefix"]: rule["ExpirationInDays"]
-        for rule in bucket["LifecycleConfiguration"]["Rules"]
-        if "Prefix" in rule
-    }
-    # Jobs, their dead letters, the history of those, its dead letters, and again after a redrive.
-    assert days == {"stored/": 5 * 14, "unstored/": 2, "uploads/": 1}
-    assert "VersioningConfiguration" not in bucket
-    (encryption,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    assert encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
-    assert encryption["BucketKeyEnabled"] is True
-    assert "CorsConfiguration" not in bucket
 
 
 # Valkey.
@@ -342,11 +283,6 @@ def test_data_is_kept_in_prod_and_removed_in_dev(dev: Templates, prod: Templates
         for templates, policy in ((dev, "Delete"), (prod, "Retain")):
             for resource in templates["data"].find_resources(kind).values():
                 assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == policy
-
-
-def test_buckets_of_dev_are_emptied_before_removal(dev: Templates, prod: Templates) -> None:
-    dev["data"].resource_count_is("Custom::S3AutoDeleteObjects", 3)
-    prod["data"].resource_count_is("Custom::S3AutoDeleteObjects", 0)
 
 
 VALKEY_ALARMS = {"valkey-memory", "valkey-cpu", "valkey-connections", "valkey-refused-commands"}

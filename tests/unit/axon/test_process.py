@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from axon.base_settings import Settings
 from axon.process import (
     allow_open_files,
     configure_logging,
     settle_garbage_collection,
     stop_on_signals,
 )
-from axon.settings import Settings
 
 
 @contextmanager

@@ -5,10 +5,10 @@ import pytest
 from pydantic import ValidationError
 
 from axon.deadlines import Deadlines
+from axon.engine_settings import EngineSettings
 from axon.exceptions import SettingsError
 from axon.settings import (
     EndpointSettings,
-    EngineSettings,
     EventLogSettings,
     ExpireSettings,
     FrontSettings,

@@ -1,8 +1,8 @@
 import pytest
 
+from axon.engine_settings import EngineSettings
 from axon.exceptions import SettingsError
 from axon.models.settings import engine_settings
-from axon.settings import EngineSettings
 from axon.upstream_hosts import UpstreamHosts, is_forbidden
 
 FORBIDDEN = [

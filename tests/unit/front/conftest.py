@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -6,12 +7,12 @@ from tests.unit.front.front_harness import FrontHarness
 
 
 @pytest.fixture
-def harness_options() -> dict[str, bool]:
+def harness_options() -> dict[str, Any]:
     return {}
 
 
 @pytest.fixture
-async def harness(harness_options: dict[str, bool]) -> AsyncIterator[FrontHarness]:
+async def harness(harness_options: dict[str, Any]) -> AsyncIterator[FrontHarness]:
     """A front that serves; at the end, nothing may follow or attend anything."""
     harness = FrontHarness(**harness_options)
     await harness.begin()

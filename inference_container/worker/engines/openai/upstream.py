@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
-from axon.settings import EngineSettings
+from axon.engine_settings import EngineSettings
 
 Kind = Literal["vllm", "openai"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-from axon.settings import EngineSettings, VllmSettings
+from axon.engine_settings import EngineSettings, VllmSettings
 from worker.engines.private_cache import cache_folder
 from worker.engines.protocol import EngineError
 from worker.engines.vllm.safety import Trust

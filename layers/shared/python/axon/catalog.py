@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from axon import settings
+from axon.base_settings import Settings
 
 STAGE = "responses"
 """Stage of the WebSocket API: OpenAI's SDKs append ``/responses`` to their base URL."""
@@ -56,7 +57,7 @@ class Resource(Enum):
 class Function:
     """A Lambda function; `settings` is what its handler reads from the environment."""
 
-    settings: type[settings.Settings]
+    settings: type[Settings]
     uses: frozenset[Resource]
     timeout_s: int = INTEGRATION_LIMIT_S
     memory_mb: int = 512

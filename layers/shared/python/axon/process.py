@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from typing_extensions import override
 
-from axon.settings import Settings
+from axon.base_settings import Settings
 from axon.tracebacks import QuietTracebacks
 
 _YOUNG_OBJECTS = 20_000

@@ -3,76 +3,35 @@
 import os
 import socket
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from axon.aliases import ModelAliases, check_free
+from axon.base_settings import PREFIX, Settings
 from axon.deadlines import Deadlines
-from axon.exceptions import SettingsError
+from axon.engine_settings import EngineSettings
 from axon.setting_types import (
     BaseUrl,
-    CallFormatName,
     Count,
     Hosts,
     JsonObject,
-    Milliseconds,
     Names,
     Port,
-    ReasoningFormatName,
     Seconds,
 )
 
-PREFIX = "AXON_"
 MODEL_RETENTION_S = 7 * 24 * 3600.0
 
 
 def _own_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
-
-
-class Settings(BaseModel):
-    """Base: each field is the variable ``AXON_<FIELD>``; unset and empty mean the default."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["text", "json"] = "text"
-    aws_region: str = "us-east-1"
-
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Self:
-        """Read and validate.
-
-        Raises
-        ------
-        SettingsError
-            One line that names every wrong variable.
-        """
-        values = {
-            name: environ[PREFIX + name.upper()]
-            for name in cls.model_fields
-            if environ.get(PREFIX + name.upper())
-        }
-        values.setdefault("aws_region", environ.get("AWS_REGION") or "us-east-1")
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            wrong = (f"{_variable(*e['loc'])}: {e['msg']}" for e in error.errors())
-            raise SettingsError("; ".join(wrong)) from error
-
-
-def _variable(field: int | str, *within: int | str) -> str:
-    return ".".join([f"{PREFIX}{field}".upper(), *map(str, within)])
 
 
 class ValkeySettings(Settings):
@@ -167,7 +126,7 @@ class RespondSettings(EventLogSettings, PostgresSettings, PayloadSettings):
     jobs_queue_url: str
     history_queue_url: str
     models: Names = ()
-    model_aliases: Annotated[ModelAliases, JsonObject] = {}
+    model_aliases: Annotated[ModelAliases, JsonObject] = Field(default_factory=dict)
     ignored_tools: Names = ()
     workers_cluster: str | None = None
     workers_service: str | None = None
@@ -281,107 +240,6 @@ class FrontSettings(RespondSettings, AuthorizerSettings):
         if (self.upload_key_id is None) != (self.upload_secret is None):
             raise ValueError("set both AXON_UPLOAD_KEY_ID and AXON_UPLOAD_SECRET, or neither")
         return self
-
-
-class VllmSettings(Settings):
-    """Settings of the vLLM engine; those not described are ``AsyncEngineArgs`` of the same name.
-
-    None leaves it to vLLM. `lora_adapters` are models of their own: a name, and a folder here or
-    in S3. `vllm_arguments`: further ``AsyncEngineArgs``.
-    """
-
-    model_name: str | None = None
-    model_uri: str | None = None
-    tensor_parallel_size: Count = 1
-    pipeline_parallel_size: Count = 1
-    data_parallel_size: Count = 1
-    max_model_len: Count | None = None
-    max_num_batched_tokens: Count | None = None
-    enable_prefix_caching: bool = True
-    scheduling_policy: Literal["fcfs", "priority"] = "fcfs"
-    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = None
-    dtype: Literal["auto", "half", "float16", "bfloat16", "float", "float32"] = "auto"
-    quantization: str | None = None
-    enable_sleep_mode: bool = False
-    enable_lora: bool = False
-    max_loras: Count = 1
-    max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = 16
-    lora_adapters: Annotated[dict[str, str], JsonObject] = {}
-    vllm_arguments: Annotated[dict[str, Any], JsonObject] = {}
-
-    @field_validator("max_lora_rank", mode="before")
-    @classmethod
-    def _number(cls, value: object) -> object:
-        return int(value) if isinstance(value, str) and value.isdecimal() else value
-
-    @field_validator("lora_adapters")
-    @classmethod
-    def _served(cls, adapters: dict[str, str], info: ValidationInfo) -> dict[str, str]:
-        if adapters and not info.data.get("enable_lora"):
-            raise ValueError("needs AXON_ENABLE_LORA=true")
-        if (name := info.data.get("model_name")) in adapters:
-            raise ValueError(f"{name!r} is the name of the model itself")
-        return adapters
-
-
-class EngineSettings(VllmSettings):
-    """An engine and the stages before and behind it, wherever its requests come from.
-
-    A worker serves its engine's only model as `model_name` if that is set. An endpoint uses the
-    engine's own name for it, which for ``echo`` is `model_name`, too.
-    `queue_...`: how many requests, or flushes in the last two, wait before a stage at most.
-    `otlp_endpoint`: where traces go (OTLP over HTTP), for example ``http://127.0.0.1:4318``.
-    `engine_stall_s`: an engine that gives no token for this time, though requests run, hangs.
-    `engine_start_timeout_s`: how long a model may take to load.
-    `call_format`, `reasoning_format`: how models write calls and reasoning, where their chat
-    templates do not show it, or show it wrongly (docs/engines.md).
-    `upstream_hosts`: hosts that models which are loaded later may name in `upstream_url`.
-    Other `upstream_*` are for the engine ``openai``: docs/upstream.md.
-    `trust_remote_code`, `allow_pickled_weights`: a model's folder may run code when it is loaded.
-    `allow_unverified_weights`: files from S3 may have no checksum that can be compared.
-    `health_token`: what requests to `health_port` must send, where other users reach it.
-    """
-
-    health_port: Port = 0
-    health_token: SecretStr | None = None
-    stop_timeout_s: Seconds = 20
-    otlp_endpoint: str | None = None
-
-    engine: Literal["echo", "smollm2", "vllm", "openai"] = "echo"
-    call_format: CallFormatName | None = None
-    reasoning_format: ReasoningFormatName | None = None
-    slots: Annotated[int, Field(ge=1)] = 8
-    echo_ttft_ms: Milliseconds = 0
-    echo_token_ms: Milliseconds = 0
-
-    upstream_url: BaseUrl | None = None
-    upstream_hosts: Hosts = ()
-    upstream_api_key: SecretStr | None = None
-    upstream_models: Names = ()
-    upstream_kind: Literal["auto", "vllm", "openai"] = "auto"
-    upstream_context_window: Annotated[int, Field(ge=1)] = 8192
-    upstream_connect_timeout_s: Seconds = 5
-    upstream_first_token_timeout_s: Seconds = 120
-    upstream_token_timeout_s: Seconds = 30
-    upstream_retries: Annotated[int, Field(ge=0, le=10)] = 2
-
-    trust_remote_code: bool = False
-    allow_pickled_weights: bool = False
-    allow_unverified_weights: bool = False
-
-    engine_stall_s: Seconds = 60
-    engine_start_timeout_s: Seconds = 1800
-
-    queue_retrieve: Count = 512
-    queue_assemble: Count = 512
-    queue_infer: Count = 1024
-    queue_post: Count = 512
-    queue_stream: Count = 256
-
-    flush_first_s: Seconds = 0.038
-    flush_last_s: Seconds = 0.2
-    flush_steady_s: Seconds = 1.0
-    flush_ramp_s: Seconds = 0.5
 
 
 class WorkerSettings(EngineSettings, EventLogSettings, PostgresSettings, PayloadSettings):

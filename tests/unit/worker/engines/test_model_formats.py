@@ -2,10 +2,10 @@ from typing import get_args
 
 import pytest
 
+from axon.engine_settings import EngineSettings
 from axon.exceptions import SettingsError
 from axon.models.settings import engine_settings
 from axon.setting_types import CallFormatName, ReasoningFormatName
-from axon.settings import EngineSettings
 from tests.unit.worker.engines.template_samples import FAMILIES
 from worker.engines.model_formats import NONE, GivenFormats, ModelFormats
 from worker.engines.template_style import TemplateStyle

@@ -5,9 +5,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
+from axon.engine_settings import EngineSettings
 from axon.exceptions import SettingsError
 from axon.models.desired import DesiredModel
-from axon.settings import EngineSettings
 from axon.testing.stores import FakeDesiredModels
 from tests.support.virtual_time import run
 from tests.unit.worker.models.engine_stub import Loadable

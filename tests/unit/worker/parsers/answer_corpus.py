@@ -38,7 +38,7 @@ class Answer:
     @property
     def tokens(self) -> list[str]:
         """The raw text in tokens of one, two, three or four characters."""
-        tokens, rest = [], self.raw
+        tokens, rest = list[str](), self.raw
         while rest:
             size = 1 + len(tokens) % 4
             tokens.append(rest[:size])

@@ -83,7 +83,7 @@ async def test_endpoint_that_stops_ends_answers_that_take_too_long(servers: Serv
 async def test_endpoint_ends_with_a_dead_engine(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def dies(*_: object) -> None:
+    async def dies(*_: object, **__: object) -> None:
         raise EngineDeadError("out of memory")
 
     monkeypatch.setattr("worker.engines.echo.engine.EchoEngine.assemble", dies)

@@ -14,7 +14,7 @@ class DesiredModel:
     name : str
         The name by which requests ask for it.
     settings : Mapping[str, Any] | None
-        Settings of the engine that serves it, by the names of `axon.settings.EngineSettings`
+        Settings of the engine that serves it, by the names of `axon.engine_settings.EngineSettings`
         (`axon.models.settings`); None: it is unloaded, even if the deployment names it.
     version : int
         Grows with every change of any model; a worker that serves another version swaps it.

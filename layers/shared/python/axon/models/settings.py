@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from axon.engine_settings import EngineSettings, VllmSettings
 from axon.exceptions import SettingsError
-from axon.settings import EngineSettings, VllmSettings
 from axon.upstream_hosts import UpstreamHosts
 
 _ENGINE = {

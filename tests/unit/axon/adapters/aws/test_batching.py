@@ -193,6 +193,6 @@ def test_batching_that_no_longer_waits_for_a_batch_sends_nothing_that_was_given_
         await asyncio.sleep(0.01)
         assert batches.flushed == [[0], [2]]
         batches.open.set()
-        assert await asyncio.gather(first, stays) == [0, 20]
+        assert [await first, await stays] == [0, 20]
 
     virtual_time.run(story())

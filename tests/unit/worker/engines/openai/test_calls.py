@@ -39,7 +39,7 @@ async def chunks_of(engine: OpenAiEngine, request: GenerateRequest) -> list[Toke
 
 def read(chunks: list[TokenChunk]) -> tuple[str, list[tuple[str, str]]]:
     """Return the text of an answer, and its calls with their arguments."""
-    parser = MarkedAnswer(calls=CALL_FORMATS["hermes"](frozenset()), reasoning=None)
+    parser = MarkedAnswer(calls=CALL_FORMATS["hermes"]({}), reasoning=None)
     pieces = [piece for chunk in chunks for piece in parser.feed(chunk.text)] + parser.end()
     text, calls = "", list[tuple[str, str]]()
     for piece in pieces:
