@@ -3,15 +3,19 @@
 import pytest
 
 from axon.event_log.log import Status
-from axon.exceptions import UnavailableError
-from axon.inputs import INLINE_BYTES, WITH_PAYLOAD, input_key
+from axon.event_log.openings import Opening
+from axon.exceptions import RequestError, UnavailableError
+from axon.inputs import INLINE_BYTES, WITH_PAYLOAD, LargeInputs, input_key
 from axon.jobs import Job
 from axon.protocol.requests import DeleteResponse
+from axon.responses import large_requests
+from axon.responses.large_requests import LargeRequests
 from axon.responses.request_size import JOB_BYTES
+from axon.serialization import dumps
 from axon.testing.payloads import FakePayloadStore
 from tests.support.principals import a_principal
 from tests.unit.axon.responses.service_harness import ResponseHarness
-from tests.unit.axon.samples import TENANT
+from tests.unit.axon.samples import TENANT, a_job
 
 LARGE = "x" * (2 * JOB_BYTES)
 
@@ -63,6 +67,38 @@ class TestLargeRequest:
         assert b"input_payload" not in job.encode()
         assert job.format == 1
         assert payloads.calls == []
+
+    @pytest.mark.parametrize(("size", "jobs", "inputs"), [(100, 1, 0), (2 * JOB_BYTES, 1, 1)])
+    async def test_is_encoded_once_as_any_other(
+        self,
+        harness: ResponseHarness,
+        monkeypatch: pytest.MonkeyPatch,
+        size: int,
+        jobs: int,
+        inputs: int,
+    ) -> None:
+        encode, encoded = Job.encode, list[bytes]()
+        contents = list[bytes]()
+
+        def counted(job: Job) -> bytes:
+            encoded.append(encode(job))
+            return encoded[-1]
+
+        def counted_input(value: object) -> bytes:
+            contents.append(dumps(value))
+            return contents[-1]
+
+        monkeypatch.setattr(large_requests, "dumps", counted_input)
+
+        async def opening(job: Job, content: bytes) -> Opening:
+            raise RequestError("enough", code="enough")
+
+        job = a_job(input=[{"role": "user", "content": "x" * size}])
+        monkeypatch.setattr(Job, "encode", counted)
+        with pytest.raises(RequestError, match="enough"):
+            await LargeRequests(inputs=LargeInputs(store=FakePayloadStore())).opened(job, opening)
+        assert (len(encoded), len(contents)) == (jobs, inputs)
+        assert max(map(len, encoded)) < 4_000
 
     async def test_is_refused_before_it_exists_while_the_store_is_away(
         self, harness: ResponseHarness, payloads: FakePayloadStore
