@@ -15,6 +15,10 @@ from infra.settings.environment import EnvironmentSettings, FunctionFront
 FOLDER = "front_container"
 RUNTIME = "run_function"
 """The script of `FOLDER` that Lambda runs in place of its Python runtime, which cannot stream."""
+BODY_MEMORY_BYTES = 128 * 2**20
+"""What a body may take decoded: with `RESTING_BYTES`, less than the function's memory (ADR 36)."""
+RESTING_BYTES = 96 * 2**20
+"""Memory of the function's process between two requests, as measured."""
 
 
 class FrontFunction(Construct):
@@ -60,6 +64,7 @@ class FrontFunction(Construct):
                 "AXON_LOG_FORMAT": "json",
                 # It answers one request at a time, and has a connection only during transactions.
                 "AXON_DATABASE_CONNECTIONS": "1",
+                "AXON_BODY_MEMORY_BYTES": str(BODY_MEMORY_BYTES),
             },
             reserved_concurrency=front.reserved_concurrency,
         )

@@ -10,8 +10,9 @@ from aws_cdk import App
 from aws_cdk import aws_lambda as lambda_
 
 from axon.settings import FrontSettings
+from front.memory import decoded_bytes
 from infra.application import build
-from infra.constructs.functions.front_function import FOLDER, RUNTIME
+from infra.constructs.functions.front_function import FOLDER, RESTING_BYTES, RUNTIME
 from infra.constructs.functions.wheels import ROOT
 from infra.settings.environment import EnvironmentSettings
 from tests.infra.conftest import Templates
@@ -43,6 +44,16 @@ def test_function_has_lambdas_longest_time_and_reserves_nothing(function: Proper
     assert function["MemorySize"] == 256
     # New accounts have too little to reserve any.
     assert "ReservedConcurrentExecutions" not in function
+
+
+def test_function_has_the_memory_that_its_bodies_may_take(function: Properties) -> None:
+    given = {name: text(value) for name, value in function["Environment"]["Variables"].items()}
+    parsed = FrontSettings.from_environ(given)
+    memory = function["MemorySize"] * 2**20
+    assert RESTING_BYTES + parsed.body_memory_bytes < memory
+    # The longest body of ASCII is taken: in thousands of values.
+    longest = b"x" * parsed.longest_body
+    assert decoded_bytes(longest, values=10_000) < parsed.body_memory_bytes
 
 
 def test_function_is_in_private_subnets_with_the_rights_of_the_functions(
