@@ -16,7 +16,7 @@ FOLDER = "front_container"
 RUNTIME = "run_function"
 """The script of `FOLDER` that Lambda runs in place of its Python runtime, which cannot stream."""
 BODY_MEMORY_BYTES = 128 * 2**20
-"""What a body may take decoded: with `RESTING_BYTES`, less than the function's memory (ADR 36)."""
+"""Memory for decoded bodies: with `RESTING_BYTES`, less than the function's memory (ADR 36)."""
 RESTING_BYTES = 96 * 2**20
 """Memory of the function's process between two requests, as measured."""
 
