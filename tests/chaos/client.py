@@ -282,7 +282,9 @@ class Client:
         what = f"{event.get('code')}: {event.get('message')}"
         # API Gateway's own frames, when a function died, have no type and no status.
         status = event.get("status", 500)
-        if status >= 500 or status == 429 or answer.final is not None:
+        # Its own earlier resumption may move it, from a connection that broke before that ran.
+        moved = event.get("code") == "response_moved"
+        if status >= 500 or status == 429 or moved or answer.final is not None:
             raise AskAgainError(what)
         self._refused(answer, what)
 

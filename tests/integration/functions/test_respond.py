@@ -25,6 +25,9 @@ def respond(harness: FunctionsHarness) -> ModuleType:
     return harness.load("respond")
 
 
+TOOLS = [
+    {"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": {}}}
+]
 WRONG = [
     (None, "invalid_json", None),
     ("", "invalid_json", None),
@@ -35,7 +38,8 @@ WRONG = [
     ('{"type": "response.create"}', "missing_required_parameter", "model"),
     (body(model="x" * 257), "string_above_max_length", "model"),
     (body(temperature="hot"), "invalid_value", "temperature"),
-    (body(tool_choice="required"), "unsupported_parameter", "tool_choice"),
+    (body(tool_choice="required"), "invalid_value", "tool_choice"),
+    (body(tool_choice="required", tools=TOOLS), "unsupported_parameter", "tool_choice"),
     (body(input=[{"role": "user"}]), "missing_required_parameter", "input.0.content"),
     (body(previous_response_id=new_id("resp")), "previous_response_not_found",
      "previous_response_id"),
