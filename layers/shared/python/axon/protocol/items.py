@@ -58,6 +58,9 @@ class null_is:  # noqa: N801 - an annotation, as `Field` is
         return self.default if value is None else value
 
 
+CallId = Annotated[str, Field(min_length=1, max_length=64)]
+CalledName = Annotated[str, Field(min_length=1, max_length=128)]
+
 # Tags of unions stand in brackets to distinguish them from field names in an error's path.
 
 
@@ -138,8 +141,8 @@ class FunctionCall(_Item):
     """A call of a function that an earlier answer asked for."""
 
     type: Literal["function_call"]
-    call_id: Annotated[str, Field(min_length=1, max_length=64)]
-    name: Annotated[str, Field(min_length=1, max_length=128)]
+    call_id: CallId
+    name: CalledName
     arguments: str
 
 
@@ -147,7 +150,7 @@ class FunctionCallOutput(_Item):
     """The result of a function call."""
 
     type: Literal["function_call_output"]
-    call_id: Annotated[str, Field(min_length=1, max_length=64)]
+    call_id: CallId
     output: Contents
 
 
@@ -155,8 +158,8 @@ class CustomToolCall(_Item):
     """A call of a custom tool that an earlier answer asked for: its input is a text."""
 
     type: Literal["custom_tool_call"]
-    call_id: Annotated[str, Field(min_length=1, max_length=64)]
-    name: Annotated[str, Field(min_length=1, max_length=128)]
+    call_id: CallId
+    name: CalledName
     input: str
 
 
@@ -164,7 +167,7 @@ class CustomToolCallOutput(_Item):
     """The result of a custom tool's call."""
 
     type: Literal["custom_tool_call_output"]
-    call_id: Annotated[str, Field(min_length=1, max_length=64)]
+    call_id: CallId
     output: Contents
 
 

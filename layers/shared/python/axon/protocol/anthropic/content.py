@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Tag
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
@@ -11,6 +11,8 @@ from axon.protocol.anthropic.call_ids import call_id_of
 from axon.protocol.items import (
     FAIL_FAST,
     TEXT_OR_LIST,
+    CalledName,
+    CallId,
     Content,
     FunctionCall,
     FunctionCallOutput,
@@ -62,8 +64,8 @@ class ToolUseBlock(_Block):
     """A call of a client's tool that an earlier answer asked for."""
 
     type: Literal["tool_use"]
-    id: Annotated[str, Field(min_length=1, max_length=64)]
-    name: Annotated[str, Field(min_length=1, max_length=128)]
+    id: CallId
+    name: CalledName
     input: dict[str, Any]
 
 
@@ -109,7 +111,7 @@ class ToolResultBlock(_Block):
     """The result of a tool's call."""
 
     type: Literal["tool_result"]
-    tool_use_id: Annotated[str, Field(min_length=1, max_length=64)]
+    tool_use_id: CallId
     content: Annotated[Texts, null_is("")] = ""
     is_error: bool | None = None
 

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Tag
 
 from axon.exceptions import RequestError
 from axon.protocol.items import (
     FAIL_FAST,
     TEXT_OR_LIST,
+    CalledName,
+    CallId,
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
@@ -22,7 +24,6 @@ from axon.protocol.items import (
 )
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
-CallId = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class ChatModel(BaseModel):
@@ -81,7 +82,7 @@ Content = Annotated[
 class CalledFunction(ChatModel):
     """The function that an earlier answer called."""
 
-    name: Annotated[str, Field(min_length=1, max_length=128)]
+    name: CalledName
     arguments: str
 
 
@@ -96,7 +97,7 @@ class ToolCall(ChatModel):
 class CalledTool(ChatModel):
     """The custom tool that an earlier answer called."""
 
-    name: Annotated[str, Field(min_length=1, max_length=128)]
+    name: CalledName
     input: str
 
 
