@@ -18,7 +18,7 @@ RUNTIME = "run_function"
 BODY_MEMORY_BYTES = 128 * 2**20
 """Memory for decoded bodies: with `RESTING_BYTES`, less than the function's memory (ADR 36)."""
 RESTING_BYTES = 96 * 2**20
-"""Memory of the function's process after a small request, as measured; after large ones more stays."""
+"""Memory of the function's process after a small request, as measured; large ones leave more."""
 
 
 class FrontFunction(Construct):
